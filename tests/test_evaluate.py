@@ -563,6 +563,8 @@ def test_evaluate__ensemble_of_folds_scores_the_mean_of_their_probabilities(fold
     scores = {folder.name: metrics(folder)["test/score"] for folder in folds}
     best = max(scores, key=scores.get)
     text = " ".join(printed.split())
+    # its members have no option that it has, and are not said to lack one
+    assert "ensemble none" not in text
     assert re.search(rf"note: ensemble: an ensemble of 2 runs, of which {best}, seed \d, fold \d is the best", text)
     pair = rf"(ensemble|{best}, seed \d, fold \d)"
     assert re.search(rf"{pair} is (better|worse) than {pair} by|no difference shown between {pair} and {pair}:", text)

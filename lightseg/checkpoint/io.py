@@ -3,7 +3,6 @@
 import io
 import os
 import pickle
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightseg.errors import RunError
 from lightseg.files.atomic import atomic_write
 from lightseg.files.names import PREVIOUS
+from lightseg.files.pickles import refused_class
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -65,9 +65,3 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 "Let the state_dict of your callback, or of your net, hold numbers, texts, lists and tensors alone"
             ) from None
         self._is_plain = True
-
-
-def refused_class(error: pickle.UnpicklingError) -> str:
-    """Return what torch refused to unpickle as ` (NAME)`; empty if its message does not name it."""
-    match = re.search(r"\bGLOBAL ([\w.]+)", str(error))
-    return f" ({match[1]})" if match else ""

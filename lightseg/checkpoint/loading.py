@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from lightseg.checkpoint import safetensors
-from lightseg.checkpoint.io import refused_class
 from lightseg.checkpoint.locate import follow_imports, model_files
 from lightseg.checkpoint.rebuild import FORMAT_VERSION, MAX_VERSION, build_task
 from lightseg.checkpoint.trusted_classes import announce, foreign_classes, foreign_losses, require_known_transforms
@@ -20,6 +19,7 @@ from lightseg.config.recipe_schema import RECIPE, TEMPERATURE
 from lightseg.config.schema import require_form
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import sha256
+from lightseg.files.pickles import refused_class
 from lightseg.files.printable import printable_line
 from lightseg.hardware.devices import limit_threads
 from lightseg.nets.lora import Lora, merge_state, plain_names
@@ -156,7 +156,10 @@ def _require_recipe(checkpoint: Any, file: Path) -> dict[str, Any]:
     content: dict[str, Any] = checkpoint if isinstance(checkpoint, dict) else {}
     recipe = content.get("lightseg")
     if not isinstance(recipe, dict):
-        raise UserError(f"{file}: not a checkpoint of lightseg: it carries no recipe")
+        raise UserError(
+            f"{file}: not a checkpoint of lightseg: it carries no recipe; weights of other libraries are for "
+            "model.net.encoder_weights of fit"
+        )
     version = recipe.get("format_version")
     if type(version) is not int or version != FORMAT_VERSION:
         is_number = type(version) is int and 0 <= version < MAX_VERSION

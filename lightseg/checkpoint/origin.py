@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightseg.checkpoint import hub
 from lightseg.checkpoint.loading import merged_weights, read
-from lightseg.checkpoint.locate import model_file
+from lightseg.checkpoint.locate import model_file, split_members
 from lightseg.errors import ConfigError, UserError
 from lightseg.files.atomic import expand_home, sha256
 from lightseg.files.printable import printable_line
@@ -38,11 +38,14 @@ def read_origin(source: str) -> TrainedOrigin:
             on the Hugging Face Hub.
 
     Raises:
-        ConfigError: If there is no such file, it is damaged or no checkpoint of lightseg, a weight is not finite, or a
-            variance is negative.
+        ConfigError: If there is no such file, or several, it is damaged or no checkpoint of lightseg, a weight is not
+            finite, or a variance is negative.
     """
     try:
-        file = model_file(expand_home(source))
+        path = expand_home(source)
+        if split_members(path) != [path]:
+            raise UserError(f"{source}: stands for several models, and a training starts from one; name one of them")
+        file = model_file(path)
         checkpoint = read(file)
     except UserError as error:
         raise ConfigError(f"model.init: {error}") from None

@@ -98,7 +98,8 @@ def _describe_options(comparison: Comparison) -> Iterator[Text | str]:
         return
     for name, group in zip(comparison.short_names, comparison.groups, strict=True):
         size = [f"input {group.input_size}"] if has_sizes and group.input_size else []
-        yield Text(f"{name}: {', '.join([*list_options(group), *size])}")
+        if options := [*list_options(group), *size]:
+            yield Text(f"{name}: {', '.join(options)}")
     yield ""
 
 

@@ -4,6 +4,7 @@ import math
 import statistics
 
 from lightseg.comparison.analysis import ALL_PAIRS
+from lightseg.comparison.groups import NONE
 from lightseg.comparison.results import Comparison, Estimate, Group, GroupPair
 from lightseg.files.printable import format_count
 from lightseg.metrics.formatting import format_p_value, percent
@@ -73,8 +74,9 @@ def labels_have_options(comparison: Comparison) -> bool:
 
 
 def list_options(group: Group) -> list[str]:
-    """Return the options of a group that differ between the groups as texts: `lr 0.003`."""
-    return [f"{key} {value}" for key, value in group.differs.items()]
+    """Return the options of a group that differ between the groups as texts: `lr 0.003`, `ensemble of 3`."""
+    # a run beside an ensemble lacks nothing
+    return [f"{key} {value}" for key, value in group.differs.items() if (key, value) != ("ensemble", NONE)]
 
 
 def fold_scores(group: Group) -> str:

@@ -88,6 +88,9 @@ _SYNONYMS = {
 }
 """Names in other tools, and last words of options, by option."""
 
+COMMON_OPTIONS = tuple(option for option in _SYNONYMS if " " not in option)
+"""Options that people look for."""
+
 _OPTIONS = {name: option for option, names in _SYNONYMS.items() for name in names}
 
 

@@ -56,9 +56,10 @@ def collect_metadata(task: Task, folder: Path, file: Path, licence: str | None =
 def _input(task: Task, dtype: str) -> str:
     """Describe shape, type and range of the images that a net takes."""
     values = image_values(task.recipe)
-    bands = ", ".join(map(str, values.bands or ()))
-    order = f"bands {bands} of the file, counted from 1" if bands else "channels as in the file (RGB)"
-    text = f"image: {dtype} (N, {task.recipe['in_channels']}, height, width), {order}"
+    bands, channels = ", ".join(map(str, values.bands or ())), task.recipe["in_channels"]
+    channels_as_stored = f"channels as in the file{' (RGB)' if channels == 3 else ''}"
+    order = f"bands {bands} of the file, counted from 1" if bands else channels_as_stored
+    text = f"image: {dtype} (N, {channels}, height, width), {order}"
     if values.ranges:
         pairs = " and ".join(f"{low:g} to {high:g}" for low, high in values.ranges)
         text += f", values of {pairs} scaled to 0..1"

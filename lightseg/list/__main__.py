@@ -47,7 +47,8 @@ def main(args: list[str]) -> None:
     for option in ("--pretrained", "--measure", "--names", "--json"):
         parser.add_argument(option, action="store_true")
     parser.add_argument("--encoder")
-    options = parser.parse_args(args)
+    # an optional argument may stand behind the options, too
+    options = parser.parse_intermixed_args(args)
     _check(options)
     if options.kind == "completion":
         from lightseg.list.completion import bash_script
@@ -58,7 +59,7 @@ def main(args: list[str]) -> None:
     if options.json:
         print(json.dumps(rows, indent=1))
     elif options.names:
-        print(*(row["name"] for row in rows), sep="\n")
+        print(*dict.fromkeys(row["name"] for row in rows), sep="\n")
     elif options.kind == "pairs":
         from lightseg.list.pairs import as_text
 

@@ -75,6 +75,18 @@ def _registered(file: str, registry: str) -> Iterator[dict[str, Any]]:
             yield {**row, "name": key}
 
 
+def _losses() -> Iterator[dict[str, Any]]:
+    """Yield the losses, and whether they are of classes that exclude each other, that may overlap, or of both."""
+    exclusive, overlapping = (
+        list(_registered("losses/losses.py", registry)) for registry in ("LOSSES", "MULTILABEL_LOSSES")
+    )
+    for row in exclusive:
+        yield {"name": row["name"], "classes": "any" if row in overlapping else "exclusive", **row}
+    for row in overlapping:
+        if row not in exclusive:
+            yield {"name": row["name"], "classes": "overlapping", **row}
+
+
 def _transforms() -> Iterator[dict[str, Any]]:
     """Yield the transforms of lightseg, and those of albumentations that a recipe can name."""
     yield from _described(_ROOT / "data/transforms/rare_crop.py", ["RareClassCrop"], "lightseg.data")
@@ -91,7 +103,7 @@ def _transforms() -> Iterator[dict[str, Any]]:
 CLASSES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "heads": partial(_registered, "nets/heads/__init__.py", "HEADS"),
     "nets": partial(_exported, "nets", "lightseg.nets.", without="lightseg.nets.base"),
-    "losses": partial(_registered, "losses/losses.py", "LOSSES"),
+    "losses": _losses,
     "datasets": partial(_exported, "data", "lightseg.data.datasets."),
     "transforms": _transforms,
     "schedules": partial(_exported, "optim", "lightseg.optim.schedules"),

@@ -2,7 +2,7 @@
 
 import re
 
-from lightseg.config.option_names import FIT_OPTIONS
+from lightseg.config.option_names import COMMON_OPTIONS, FIT_OPTIONS
 from lightseg.errors import UserError
 from lightseg.list.classes import CLASSES, read_keys, read_usage
 
@@ -43,12 +43,12 @@ def bash_script(shell: str) -> str:
     """Return the script that completes verbs, what `list` lists, options, and the names that some options take.
 
     Args:
-        shell: `bash`.
+        shell: `bash`, which is also meant by an empty text.
 
     Raises:
         UserError: If it is another shell.
     """
-    if shell != "bash":
+    if shell not in ("", "bash"):
         raise UserError(
             f"completion: is for bash, not for '{shell}'; zsh takes it after `autoload -U bashcompinit && bashcompinit`"
         )
@@ -66,8 +66,8 @@ def bash_script(shell: str) -> str:
 
 
 def _options(verb: str) -> list[str]:
-    """Return the options of a verb, by its usage."""
-    keys = dict.fromkeys([*(f"--{option}" for option in FIT_OPTIONS), *_VALUES])
+    """Return the options of a verb, by its usage; of a recipe those that people look for."""
+    keys = dict.fromkeys(f"--{option}" for option in (*FIT_OPTIONS, *COMMON_OPTIONS))
     if verb == "fit":
         return list(keys)
     # not `--data.KEY`, which stands for several; `--key value` stands for all of a recipe

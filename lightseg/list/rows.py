@@ -23,7 +23,10 @@ def matching(rows: Sequence[dict[str, Any]], pattern: str, kind: str) -> list[di
     glob = pattern.lower() if is_pattern else f"*{pattern.lower()}*"
     selected = [row for row in rows if fnmatch(row["name"].lower(), glob)]
     if not selected:
-        near = did_you_mean(pattern, [row["name"] for row in rows])
+        names = [row["name"] for row in rows]
+        wider = f"*{pattern}*".replace("**", "*")
+        is_part = is_pattern and any(fnmatch(name.lower(), wider.lower()) for name in names)
+        near = f"; did you mean '{printable_line(wider)}'?" if is_part else did_you_mean(pattern, names)
         raise UserError(f"{kind}: no name matches '{printable_line(pattern)[:80]}'{near}")
     return selected
 

@@ -181,9 +181,8 @@ def _resolve_name(encoder: str, encoder_weights: str | None) -> str:
 
     architecture, _, tag = encoder.partition(".")
     if not timm.is_model(architecture):
-        raise ConfigError(
-            f"timm has no encoder {encoder!r}{did_you_mean(architecture, timm.list_models(), otherwise=12)}"
-        )
+        near = did_you_mean(architecture, timm.list_models(), otherwise=12)
+        raise ConfigError(f"model.net.encoder: timm has no encoder {encoder!r}{near}")
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{architecture}.*")]
     if encoder_weights is not None and not is_file(encoder_weights):
         if not tags:

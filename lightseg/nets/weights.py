@@ -1,5 +1,6 @@
 """Pretrained weights from a checked local file."""
 
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from lightseg.errors import ConfigError
 from lightseg.files.disk_cache import warn_on_rank_zero
+from lightseg.files.pickles import refused_class
 from lightseg.files.printable import join_names
 from lightseg.nets.base import Normalization, first_line
 from lightseg.nets.lora import base_state
@@ -45,13 +47,23 @@ def read_file(path: str) -> dict[str, Tensor]:
 
             return dict(load_file(file))
         state = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch's message advises to run the code of the file
+        name = refused_class(error)
+        fault = f"refused: it holds more than tensors{name}" if name else "cannot be read as weights: no file of torch"
+        raise ConfigError(f"model.net.encoder_weights: {file}: {fault}; save `model.state_dict()` alone") from None
     # a damaged file raises anything from EOFError to SafetensorError
     except Exception as error:
-        raise ConfigError(f"{file} cannot be read as weights: {first_line(error)}") from error
+        raise ConfigError(
+            f"model.net.encoder_weights: {file}: cannot be read as weights: {first_line(error)}"
+        ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ConfigError(f"{file} holds no state dict (names and tensors); save one with `model.state_dict()`")
+        raise ConfigError(
+            f"model.net.encoder_weights: {file}: holds no state dict (names and tensors); save one with "
+            "`model.state_dict()`"
+        )
     if len(base_state(state)) < len(state):
         raise ConfigError(
             f"model.net.encoder_weights: {file}: has adapters beside its weights; take model.init, or an export, in "

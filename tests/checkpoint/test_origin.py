@@ -1,6 +1,7 @@
 """Trained weights from which another training starts, read as data."""
 
 import hashlib
+import re
 
 import pytest
 import torch
@@ -62,3 +63,11 @@ def test_read_origin__of_an_export(task, tmp_path):
 def test_read_origin__no_address():
     with pytest.raises(ConfigError, match="model.init: hf://nobody: no address on the Hub"):
         read_origin("hf://nobody")
+
+
+def test_read_origin__of_several(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").touch()
+    for source in ("a+b", f"{tmp_path}/*"):
+        with pytest.raises(ConfigError, match=f"^model.init: {re.escape(source)}: stands for several models"):
+            read_origin(source)

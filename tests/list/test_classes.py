@@ -6,7 +6,7 @@ import pytest
 from lightseg import data, nets, optim
 from lightseg.data import device_transforms
 from lightseg.list.classes import list_classes
-from lightseg.losses import LOSSES
+from lightseg.losses import LOSSES, MULTILABEL_LOSSES
 from lightseg.nets.heads import HEADS
 
 
@@ -20,7 +20,6 @@ def exported(module, base):
 
 KINDS = {
     "heads": HEADS,
-    "losses": LOSSES,
     "nets": exported(nets, nets.Net),
     "datasets": exported(data, data.ImageDataModule),
     "schedules": exported(optim, optim.Schedule),
@@ -34,6 +33,15 @@ def test_classes__are_those_that_a_recipe_can_name(kind):
     for name, value in KINDS[kind].items():
         assert rows[name]["summary"] == " ".join(inspect.getdoc(value).partition("\n\n")[0].split())
     assert list(rows) == sorted(rows, key=str.lower)
+
+
+def test_losses__are_those_of_exclusive_and_overlapping_classes():
+    rows = list_classes("losses")
+    for kinds, name in ((LOSSES, "exclusive"), (MULTILABEL_LOSSES, "overlapping")):
+        summaries = {row["name"]: row["summary"] for row in rows if row["classes"] in (name, "any")}
+        assert summaries.keys() == kinds.keys()
+        for key, kind in kinds.items():
+            assert summaries[key] == " ".join(inspect.getdoc(kind).partition("\n\n")[0].split())
 
 
 def test_transforms__are_those_that_a_recipe_can_name():

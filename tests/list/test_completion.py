@@ -42,6 +42,8 @@ def test_completion__of_verbs_options_and_names(complete):
     # as bash divides `--model.net=Se` and `--model.net=`
     assert complete("lightseg", "fit", "--model.net", "=", "Se") == ["Segmenter"]
     assert "Segmenter" in complete("lightseg", "fit", "--model.net", "=")
+    assert complete("lightseg", "fit", "--model.in") == ["--model.init"]
+    assert complete("lightseg", "fit", "--data.ro") == ["--data.root"]
     assert complete("lightseg", "predict", "") == []
     assert complete("lightseg", "sync", "run", "--t") == ["--to", "--tracking_uri"]
     # those of the recipe belong to it

@@ -37,6 +37,9 @@ def test_pairs__names_what_builds_and_why_not(call, rows):
 def test_table__names_alone(call):
     code, out, err = call(main, "heads", "[fd]p*", "--names")
     assert (code, out, err) == (0, "dpt\nfpn\n", "")
+    # focal is one of exclusive classes and one of overlapping classes; the pattern may stand behind the options
+    code, out, err = call(main, "losses", "--names", "focal")
+    assert (code, out, err) == (0, "focal\nsigmoid_focal\n", "")
     code, out, _ = call(main, "heads", "FPN")
     assert [line.split()[0] for line in out.splitlines()] == ["name", "fpn"]
 

@@ -29,6 +29,11 @@ def test_matching__no_name_suggests_the_nearest():
         matching(ROWS, "resnet81", "encoders")
 
 
+def test_matching__a_pattern_that_fits_a_part_alone_is_told_so():
+    with pytest.raises(UserError, match=r"^encoders: no name matches 'net3\*'; did you mean '\*net3\*'\?$"):
+        matching(ROWS, "net3*", "encoders")
+
+
 def test_matching__a_long_pattern_of_two_lines_is_one_short_line():
     with pytest.raises(UserError, match=r"^encoders: no name matches 'a b{78}'$"):
         matching(ROWS, "a\n" + 1000 * "b", "encoders")

@@ -36,7 +36,7 @@ def test_request__the_tag_is_that_of_the_weights(name, weights, expected):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("resnet81", None, 3), "timm has no encoder 'resnet81'; did you mean resnet18"),
+        (("resnet81", None, 3), "^model.net.encoder: timm has no encoder 'resnet81'; did you mean resnet18"),
         (("resnet18.a9_in1k", None, 3), "timm has no weights 'a9_in1k' for resnet18; did you mean a\\d_in1k"),
         (("resnet18", "imagnet", 3), "timm has no weights 'imagnet' for resnet18; did you mean imagenet"),
         (("resnet18", None, 3, {"in_chans": 1, "pretrained": True}), "lightseg itself sets in_chans, pretrained"),

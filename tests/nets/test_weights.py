@@ -140,8 +140,17 @@ def test_a_missing_file_is_named(net):
 def test_a_damaged_file_is_named(content, suffix, tmp_path):
     path = tmp_path / f"damaged{suffix}"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=f"damaged{suffix} cannot be read as weights"):
+    with pytest.raises(
+        ConfigError, match=f"^model.net.encoder_weights: .*damaged{suffix}: cannot be read as weights"
+    ) as caught:
         TimmNet(5, encoder_weights=str(path))
+    assert "weights_only" not in str(caught.value)
+
+
+def test_a_file_that_runs_code_is_refused(tmp_path):
+    torch.save({"weight": print}, tmp_path / "code.pth")
+    with pytest.raises(ConfigError, match=r"code\.pth: refused: it holds more than tensors \(.*print\); save [^;]*$"):
+        TimmNet(5, encoder_weights=str(tmp_path / "code.pth"))
 
 
 def test_a_file_without_tensors_is_refused(tmp_path):
