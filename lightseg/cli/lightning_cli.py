@@ -37,7 +37,7 @@ from lightseg.optim.schedules import Schedule, WarmupCosine
 from lightseg.runs import folder
 from lightseg.runs.records import read_precision
 from lightseg.tasks import Task
-from lightseg.tasks.preflight import try_optimizer, try_schedule, try_scheduler
+from lightseg.tasks.optimizer_trial import try_optimizer, try_schedule, try_scheduler
 
 _CLASSES_OF = {
     "optimizer": "an optimizer; name a class of torch.optim",

@@ -73,13 +73,7 @@ def param_groups(
     Source: fast biases are Page 2018, "How to train your ResNet"; with the decay of the weights, Jordan 2024,
     arXiv:2404.00498, section 3.4.
     """
-    encoder_parameters = _encoder_parameters(net, encoder, encoder_lr_factor)
-    is_frozen = not any(parameter.requires_grad for parameter in encoder_parameters)
-    require(
-        not is_frozen or (layer_decay is None and encoder_lr_factor == 1),
-        f"model.{'encoder_lr_factor' if layer_decay is None else 'layer_decay'}: changes nothing, since the whole "
-        "encoder is frozen; leave it out, or freeze less",
-    )
+    encoder_parameters = _encoder_parameters(net, encoder, encoder_lr_factor, layer_decay)
     norm_biases = _norm_biases(net, norm_bias_lr_factor)
     groups: dict[str, dict[str, Any]] = {}
     for parameter_name, parameter in net.named_parameters():
@@ -99,7 +93,9 @@ def param_groups(
     return [groups[name] for name in sorted(groups)]
 
 
-def _encoder_parameters(net: nn.Module, encoder: nn.Module | None, lr_factor: float) -> set[nn.Parameter]:
+def _encoder_parameters(
+    net: nn.Module, encoder: nn.Module | None, lr_factor: float, layer_decay: LayerDecay | None
+) -> set[nn.Parameter]:
     """Return the parameters of the encoder; none without one."""
     require(
         math.isfinite(lr_factor) and lr_factor > 0,
@@ -111,6 +107,12 @@ def _encoder_parameters(net: nn.Module, encoder: nn.Module | None, lr_factor: fl
     )
     parameters = set(encoder.parameters()) if encoder is not None else set()
     require(parameters <= set(net.parameters()), "the encoder has parameters that are not in the net")
+    is_frozen = not any(parameter.requires_grad for parameter in parameters)
+    require(
+        not is_frozen or (layer_decay is None and lr_factor == 1),
+        f"model.{'encoder_lr_factor' if layer_decay is None else 'layer_decay'}: changes nothing, since the whole "
+        "encoder is frozen; leave it out, or freeze less",
+    )
     return parameters
 
 

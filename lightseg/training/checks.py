@@ -27,7 +27,9 @@ from lightseg.files.printable import warn
 from lightseg.metrics.absent_classes import absent
 from lightseg.tasks import Task
 from lightseg.tasks.multilabel import MultilabelTask
-from lightseg.tasks.preflight import check_lengths, check_scheduler, check_shares, check_weighting, fits, try_loss
+from lightseg.tasks.optimizer_trial import check_scheduler
+from lightseg.tasks.preflight import fits, try_loss
+from lightseg.tasks.training_length import check_lengths, check_shares, check_weighting
 from lightseg.training.flops import measure_cost
 
 _FEW_POSITIVES = 10

@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from lightseg.errors import ConfigError
 from lightseg.loggers import MLflow, TensorBoard
 
 
@@ -18,12 +17,6 @@ def test_prepare__without_the_package_names_the_extra(tool, package, fit, recipe
     assert done.code == 2
     assert f"trainer.logger: {tool} is not installed; pip install 'lightseg[{package}]'" in done.err
     assert not list(tmp_path.glob("runs/*/*"))
-
-
-def test_prepare__a_password_in_the_recipe_is_refused():
-    with pytest.raises(ConfigError, match="or https://example.org here, and MLFLOW_TRACKING_USERNAME") as raised:
-        MLflow(tracking_uri="https://me:secret@example.org").prepare()
-    assert "secret" not in str(raised.value)
 
 
 def test_attach__an_error_is_one_warning_and_ends_nothing(tmp_path, capsys):
