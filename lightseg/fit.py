@@ -41,8 +41,8 @@ Example:
   python -m lightseg.fit --config experiments/shapes/unet.yaml --model.net.width 32 --trainer.max_epochs 5
 
 The last line printed is `run: PATH`. A series prints the table of its runs and `series: PATH`; a run that fails or is
-killed does not stop the others. Exit codes: 0 done, 1 failed in the run or in one of a series, 2 bad input (in a series
-of the first run that failed), 128 + signal if stopped by one (130 for Ctrl-C).
+killed does not stop the others. Exit codes: 0 done, 1 failed in the run or in one of a series, 2 bad input (in a
+series: if the first run that failed has it), 128 + signal if stopped by one (130 for Ctrl-C).
 """
 
 import os

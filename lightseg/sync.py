@@ -9,7 +9,7 @@ usage: python -m lightseg.sync RUN... [--project NAME] [--entity NAME]
   --project NAME      the W&B project (that of the run; lightseg for a run that never had one)
   --entity NAME       the W&B user or team (that of the run; else your default one)
   --experiment NAME   the MLflow experiment of a run that is new there (that of its recipe; else lightseg)
-  --tracking_uri URI  server or folder of MLflow (MLFLOW_TRACKING_URI; else the folder of the run, or mlruns)
+  --tracking_uri URI  server or folder of MLflow (MLFLOW_TRACKING_URI; else the folder mlruns)
 
 Example:
   python -m lightseg.sync runs/unet/20260102T030405-a1b2

@@ -359,11 +359,15 @@ def test_sync__mlflow_that_does_not_answer(folder, call):
 
 
 @pytest.mark.usefixtures("_local_mlflow")
-def test_sync__a_server_that_the_run_folder_alone_names_gets_no_key(folder, call):
-    (folder / "mlflow.json").write_text('{"run_id": "1", "tracking_uri": "http://127.0.0.1:1"}')
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1", "sqlite:///{}/x.db", "file://{}/store"])
+def test_sync__a_store_that_the_run_folder_alone_names_gets_nothing(folder, call, tmp_path, address):
+    address = address.format(tmp_path)
+    (folder / "mlflow.json").write_text(json.dumps({"run_id": "1", "tracking_uri": address}))
+    files = {*tmp_path.rglob("*")}
     code, out, err = call(main, folder, "--to", "mlflow")
     assert (code, out) == (2, "")
-    assert err.endswith("if it is yours, give --tracking_uri http://127.0.0.1:1\n")
+    assert err.endswith(f"if it is yours, give --tracking_uri {address}\n")
+    assert {*tmp_path.rglob("*")} - files <= {folder / ".lock"}
 
 
 @pytest.mark.usefixtures("_local_mlflow")

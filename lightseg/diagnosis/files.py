@@ -80,7 +80,7 @@ def alpha_findings(samples: Sequence[Sample]) -> list[Finding]:
     if not transparent:
         return [Finding("alpha channel", "note", f"{what}, which is opaque everywhere", "nothing is lost", [*shares])]
     what += f", and in {len(transparent):,} it is transparent in places, where the color below it is seen"
-    mend = "set channels: 4 to keep it, or paint these images onto a background"
+    mend = "set channels: 4 to keep it (2 where images are gray), or paint these images onto a background"
     return [Finding("alpha channel", "note", what, mend, transparent)]
 
 

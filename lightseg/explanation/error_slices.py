@@ -44,7 +44,7 @@ class ErrorSlice:
         wrong: Number of pixels (or images) that are wrong in this way.
         other_rate: The share that is wrong elsewhere, or by expectation.
         images: Indices of the images with pixels of it, int64 `(M,)`.
-        parts: Contribution of each image to `rate - rest`, float64 `(M,)`.
+        parts: Contribution of each image to `rate - other_rate`, float64 `(M,)`.
         division: The property that divides the class; None for the other kinds than `slice`.
         lowest: Lowest rate at any level of any slice, for the other kinds than `slice`: an error of the class in
             general occurs at every level.

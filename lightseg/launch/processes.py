@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lightseg.distributed import environment
+from lightseg.errors import UserError
 
 _GRACE = 30.0
 """Seconds for the other processes to end after one has failed, as torchrun gives them."""
@@ -70,13 +71,14 @@ class Processes:
         self._deadline = float("inf")
 
     def poll(self) -> int | None:
-        """Return the exit code once all processes have ended: that of the first one that failed; None before.
+        """Return the exit code once all processes have ended: that of one that had failed first; None before.
 
         The others are killed if they hang after a failure.
         """
         codes = [process.poll() for process in self._processes]
         if not self._failure and any(codes):
-            self._failure = next(code for code in codes if code)
+            # bad input first: to start again would not help
+            self._failure = max(filter(None, codes), key=lambda code: code == UserError.exit_code)
             self._deadline = time.monotonic() + _GRACE
         if time.monotonic() > self._deadline:
             self.kill()

@@ -141,7 +141,11 @@ def work(task: Work) -> int:
     while code == _STOPPED and notice.stop_time and ray.get(task.orders.latest.remote()) is Order.RUN:
         # Ray starts the workers again once the machine is gone; a worker that returned would end the run
         time.sleep(_INTERVAL)
-    if code in (0, UserError.exit_code) or ray.get(task.orders.latest.remote()) is not Order.RUN:
+    order = ray.get(task.orders.latest.remote())
+    if order is Order.END:
+        # the process of another worker has said why
+        return UserError.exit_code
+    if code == 0 or order is Order.STOP:
         return code
     raise RuntimeError(f"a process of node {place.node} ended with code {code}; its messages are above")
 
@@ -199,6 +203,8 @@ def launch(job: Job, cpus: int | None, max_failures: int) -> None:
     if code == UserError.exit_code:
         raise UserError("ray: the recipe or the data is wrong; the message of `fit` is above")
     folder = None if is_series else _run_folder(job)
+    if code not in (0, _STOPPED):
+        raise RunError(f"ray: the processes ended with code {code} when they were to stop; their messages are above")
     if code:
         raise StoppedError(received, folder, f"launch ray --nodes {job.nodes} --gpus {job.gpus} --")
     if folder:

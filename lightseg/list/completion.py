@@ -16,7 +16,7 @@ _VALUES = {
 }
 """Kind of list for the value of an option."""
 
-_NOT_OF_RECIPE = {"--seeds", "--folds", "--grid", "--jobs", "--find", "--extend"}
+_NOT_OF_RECIPE = {"--seeds", "--folds", "--grid", "--jobs", "--find", "--extend", "--resume", "--trust"}
 """Options of `fit` that other verbs with a recipe do not take as such."""
 
 _SCRIPT = """\

@@ -84,8 +84,8 @@ _LIBRARIES: dict[str, tuple[str, Callable[[str, int | None], dict[str, Any]]]] =
 def _cost_of_head(name: str, encoder: str) -> dict[str, Any]:
     """Return the cost of a head alone, on an encoder."""
     if not is_model(encoder):
-        name = printable_line(encoder)[:80]
-        raise ConfigError(f"--encoder: timm has no encoder '{name}'{did_you_mean(encoder, list_models())}")
+        shown_name = printable_line(encoder)[:80]
+        raise ConfigError(f"--encoder: timm has no encoder '{shown_name}'{did_you_mean(encoder, list_models())}")
     levels = choose_levels(reference(encoder, num_classes=0), encoder)[1]
     with without_memory():
         head = build_head(name, NUM_CLASSES, levels, None)

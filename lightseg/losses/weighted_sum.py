@@ -129,7 +129,8 @@ def _term(
 
 
 def _takes_integers(parameter: inspect.Parameter) -> bool:
-    return parameter.annotation in (int, "int") or type(parameter.default) is int
+    kinds = {*str(parameter.annotation).split(" | ")}
+    return parameter.annotation is int or "int" in kinds or type(parameter.default) is int
 
 
 def _coefficient(name: str, value: object) -> float:

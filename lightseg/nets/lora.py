@@ -75,12 +75,14 @@ def add_adapters(net: nn.Module, lora: Lora) -> list[str]:
         The names of the layers in the encoder.
 
     Raises:
-        ConfigError: If the net has no encoder or no such layer, or peft is not installed.
+        ConfigError: If the net has no encoder or no such layer, the rank is too large, or peft is not installed.
     """
     encoder = getattr(net, "encoder", None)
     if encoder is None:
         raise ConfigError(f"model.lora: {type(net).__name__} has no encoder; leave the option out")
     layers = _find_layers(encoder, lora.targets)
+    limit = max(min(encoder.get_submodule(layer).weight.shape[:2]) for layer in layers)
+    require(lora.rank <= limit, f"model.lora.rank: must be at most {limit}, the rank of the layers, got {lora.rank}")
     require(find_spec("peft") is not None, "model.lora: peft is not installed; pip install 'lightseg[lora]'")
     # it imports transformers, which takes seconds
     from peft import LoraConfig, inject_adapter_in_model

@@ -16,7 +16,7 @@ _SAMPLED = 2000
 
 
 class ClassMaskNames(NamedTuple):
-    """How the masks of a folder name their images and classes.
+    """Names of the masks of a folder, divided into image and class.
 
     Attributes:
         mask_files: Template of their paths, as `MultilabelMaskFolder` takes it.

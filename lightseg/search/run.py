@@ -220,6 +220,7 @@ def _run_trials(search: Search, machine: Machine) -> int:
 
     Raises:
         _BadInputError: If the input keeps the first trial from beginning.
+        SearchError: If the disk is full.
     """
     waiting, pruned = search.settle(), set[int]()
     shares, last_watch = dict[int, Share](), time.monotonic()

@@ -173,7 +173,7 @@ class Task(ScoredTask, ABC):
         if self.device_mesh is not None and not isinstance(self.net, FSDPModule):
             shard(self.net, self.device_mesh)
 
-    # ---- training step -----------------------------------------------------------------------------------
+    # ---- training step ---------------------------------------------------------------------------------------------
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits `(N, K, ...)` of images `(N, C, H, W)`, uint8 or float on the 0..1 scale.

@@ -86,7 +86,7 @@ def try_loss(task: Task, target: Tensor) -> None:
         except Exception as error:
             if isinstance(error, LightsegError) or passes_user_code(error.__traceback__):
                 raise
-            raise ConfigError(f"{key} cannot take logits (M, C) and class ids (M,): {reason(error)}") from error
+            raise ConfigError(f"{key} cannot take logits and targets of this task: {reason(error)}") from error
 
 
 def refusal(error: Exception, net: nn.Module) -> ConfigError | None:

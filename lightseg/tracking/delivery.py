@@ -80,8 +80,8 @@ def deliver(folder: Path, receiver: Receiver) -> str:
         reason = printable_line(str(error))[:_REASON] or type(error).__name__
         raise RunError(f"{folder}: {receiver.name}: {reason}; call sync again, it goes on where this ended") from None
     counts = f"{format_count(view.steps, 'step')} and {format_count(view.pictures, 'picture')}"
-    rest = "" if state["finished"] else "; the run is not finished"
-    return f"{counts} sent, {receiver.name} has it up to step {state['step']}{rest}"
+    note = "" if state["finished"] else "; the run is not finished"
+    return f"{counts} sent, {receiver.name} has it up to step {state['step']}{note}"
 
 
 def _send(view: PictureView, exit_code: int) -> PictureView:

@@ -38,6 +38,9 @@ _SETTINGS = {
 }
 """Environment variables of MLflow, unless they are set."""
 
+_DEFAULT = "mlruns"
+"""Folder of MLflow where no address is given."""
+
 _METRICS, _PARAMETERS, _LENGTH = 500, 100, 500
 """Limits of MLflow: metrics and parameters of one request, and characters of a parameter."""
 
@@ -131,16 +134,19 @@ def newest_step(folder: Path, tracking_uri: str | None) -> int:
         tracking_uri: As of `open_view`.
 
     Raises:
-        ConfigError: If MLflow cannot be reached, or a server is named by the run folder alone.
+        ConfigError: If MLflow cannot be reached, or its address is named by the run folder alone.
         DataError: If `mlflow.json` is damaged.
         UserError: If MLflow has the run no longer.
     """
-    client, address, run_id = _connect(folder, tracking_uri)
-    if not (tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or address.startswith("file:")):
+    uri = _find_uri(folder, tracking_uri)
+    if not (tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")) and uri != _full_uri(_DEFAULT):
+        # before the client, which creates the tables of a database
+        address = without_password(uri)
         raise ConfigError(
-            f"{folder}: its records alone name MLflow at {address}, and a run folder may be somebody else's: no key is "
-            f"sent there; if it is yours, give --tracking_uri {address}"
+            f"{folder}: its records alone name MLflow at {address}, and a run folder may be another person's: nothing "
+            f"is sent there; if it is yours, give --tracking_uri {address}"
         )
+    client, address, run_id = _connect(folder, tracking_uri)
     try:
         client.search_experiments(max_results=1)
     except Exception as error:  # of MLflow, of its database, or of a network library
@@ -178,14 +184,27 @@ def _connect(folder: Path, tracking_uri: str | None) -> tuple[Any, str, str | No
         os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient
 
-    record = read_identity(folder / _FILE, ("run_id", "tracking_uri"), "MLflow")
-    # before the record, which has no password
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or record.get("tracking_uri")
-    uri = uri or recipe_options(folder).get("tracking_uri") or "mlruns"
-    uri = uri if ":" in uri or uri in _PLATFORMS else Path(uri).resolve().as_uri()
+    uri, record = _find_uri(folder, tracking_uri), _read_record(folder)
     address = without_password(uri)
     run_id = record.get("run_id") if record.get("tracking_uri") == address else None
     return MlflowClient(tracking_uri=uri), address, run_id
+
+
+def _find_uri(folder: Path, tracking_uri: str | None) -> str:
+    """Return the address of MLflow for a run, as of `open_view`."""
+    # before the record, which has no password
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _read_record(folder).get("tracking_uri")
+    return _full_uri(uri or recipe_options(folder).get("tracking_uri") or _DEFAULT)
+
+
+def _full_uri(uri: str) -> str:
+    """Return an address, or the absolute one of a folder."""
+    return uri if ":" in uri or uri in _PLATFORMS else Path(uri).resolve().as_uri()
+
+
+def _read_record(folder: Path) -> dict[str, str]:
+    """Return the run in MLflow that a run folder names, and its address; empty if it has none."""
+    return read_identity(folder / _FILE, ("run_id", "tracking_uri"), "MLflow")
 
 
 def _exists(client: Any, run_id: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from lightseg.files.limited import require_inside
 from lightseg.files.names import METRICS
 from lightseg.runs.records import is_finished, read_record
 from lightseg.tracking.log_view import LogView
@@ -75,6 +76,8 @@ class PictureView(LogView):
             samples = Path(temporary, "samples.png")
             example_folder(self.folder / "images" / "samples" / f"{step:08d}", samples)
             available = {name: path for name, path in {"val/samples": samples, **pictures}.items() if path.is_file()}
+            for path in available.values():
+                require_inside(path)
             self._write(step, row, available)
         self._newest = step
         self.steps += 1

@@ -50,11 +50,9 @@ FREE = (
 )
 """Options that may change when a run is resumed, with a message; files of the teacher are compared by their content."""
 
-_WRITTEN = (
-    *("metrics.jsonl", "metrics.json", "resumes.jsonl"),
-    *("confusion_*.csv", "histogram_*.csv", "per_image_*.npz", "images/*.png"),
-)
-"""Patterns of the files that a resumed training writes again or goes on with."""
+_WRITTEN = ("metrics.jsonl", METRICS, "resumes.jsonl")
+_WRITTEN_PATTERNS = ("confusion_*.csv", "histogram_*.csv", "per_image_*.npz", "images/*.png")
+"""Files that a resumed training writes again or goes on with."""
 
 LENGTH = ("trainer.max_epochs", "trainer.max_steps", "trainer.max_time")
 """Options that decide how long a run trains."""
@@ -173,7 +171,9 @@ def _require_usable(folder: Path) -> None:
         place = folder / name
         if place.exists() and not place.is_dir():
             raise UserError(f"{place}: is not a folder; move it away, or bring the folder back")
-    for file in (path for pattern in _WRITTEN for path in folder.glob(pattern)):
+    # a pattern without a wildcard does not match a link that leads nowhere
+    files = [folder / name for name in _WRITTEN]
+    for file in files + [path for pattern in _WRITTEN_PATTERNS for path in folder.glob(pattern)]:
         require_in_place(file, "bring the file back, or move it away")
         require_regular(file)
     if (folder / "metrics.jsonl").exists():

@@ -55,6 +55,13 @@ def test_processes__the_first_failure_counts_and_ends_those_that_hang(start, mon
     assert wait(start("test $NUMBER = 1 && exit 3; exec sleep 3000", 0, 1, 2)) == 3
 
 
+def test_processes__bad_input_counts_before_other_failures(start, tmp_path):
+    processes = start("test $NUMBER = 1 && exit 2; exit 1", 0, 1, 2)
+    for process in processes._processes:
+        process.wait()
+    assert processes.poll() == 2
+
+
 def test_processes__stop_with_their_exit_code(start, tmp_path):
     processes = start("trap 'exit 143' TERM; touch ready$NUMBER; while :; do sleep 0.01; done", 0, 1)
     while len(list(tmp_path.glob("ready*"))) < 2:

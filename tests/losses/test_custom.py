@@ -183,7 +183,7 @@ def test_fit__with_a_loss_by_path_needs_trust_to_be_loaded(fit, recipe):
     [
         ("my_loss.Nothing", "my_loss.Nothing cannot be imported"),
         ("my_loss.Detached", "my_loss.Detached: does not depend on the logits, so that nothing would be trained"),
-        ("torch.nn.L1Loss", "torch.nn.L1Loss cannot take logits (M, C) and class ids (M,): The size of tensor a (6)"),
+        ("torch.nn.L1Loss", "torch.nn.L1Loss cannot take logits and targets of this task: The size of tensor a (6)"),
     ],
 )
 def test_fit__a_loss_that_cannot_be_used_is_refused(fit, recipe, tmp_path, name, message):

@@ -107,6 +107,12 @@ def test_merge_state__adapter_of_another_shape_is_refused(shape):
         merge_state(state, Lora())
 
 
+def test_add_adapters__rank_beyond_that_of_every_layer_is_refused():
+    net = nn.ModuleDict({"encoder": nn.Sequential(nn.Linear(3, 5), nn.Linear(5, 4))})
+    with pytest.raises(ConfigError, match=r"^model.lora.rank: must be at most 4, the rank of the layers, got 5$"):
+        add_adapters(net, Lora(rank=5, targets=("0", "1")))
+
+
 @extras
 @pytest.mark.parametrize(
     ("net", "options", "targets", "names"),
@@ -372,7 +378,7 @@ def test_average_weights__mean_of_the_merged_weights(trained):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rank": 10**9}, "it needs more memory than the weights in the file account for"),
+        ({"rank": 10**9}, "model.lora.rank: must be at most 64, the rank of the layers"),
         ({"rank": 3}, "does not fit the net of its recipe"),
         ({"rank": 2, "targets": ["qkv"]}, "does not fit the net of its recipe"),
         ({"rank": 2, "targets": ["nowhere"]}, "model.lora.targets: no linear layer"),

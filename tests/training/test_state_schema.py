@@ -61,7 +61,7 @@ def _make_folder(path):
 
 
 def _make_link(path):
-    path.symlink_to(path.with_name("command.txt"))
+    path.symlink_to(path.with_name("nothing"))
 
 
 @pytest.mark.parametrize(

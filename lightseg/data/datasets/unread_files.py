@@ -27,7 +27,7 @@ def unread_files(parts: Iterable[ImageDataset]) -> list[str]:
 
 
 def unused_images(parts: Iterable[ImageDataset]) -> list[str]:
-    """Return the images in the folders of the images of a data set that it does not use.
+    """Return the images in the folders of the images of a data set that it does not use, relative to its root.
 
     Args:
         parts: Its datasets.
@@ -35,10 +35,10 @@ def unused_images(parts: Iterable[ImageDataset]) -> list[str]:
     datasets = [part for part in parts if isinstance(part, FileDataset)]
     # a file may have several names
     used = {file_identity(str(part.root / file)) for part in datasets for file in part.files()}
-    folders = {folder for part in datasets for folder in part.folders()}
+    roots = {folder: part.root for part in datasets for folder in part.folders()}
     return sorted(
-        entry.path
-        for folder in folders
+        os.path.relpath(entry.path, root)
+        for folder, root in roots.items()
         for entry in os.scandir(folder)
         if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES
         and not entry.name.startswith(".")

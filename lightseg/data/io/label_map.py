@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lightseg.data.io.label_advice import Declared, Key, advise, advise_0_255, looks_interpolated
 from lightseg.data.io.label_options import (
-    add_void,
+    add_void_entries,
     parse_classes,
     parse_ids,
     parse_ignore,
@@ -99,8 +99,8 @@ class LabelMap:
             void_values = [IGNORE]
         # 255 is void by default, whether 0 and 1 are declared or not
         self._has_default_void = value_ids.keys() == set(range(len(self.classes))) and not colors and ignore is None
-        self._values = add_void(value_ids, void_values, self.classes, has_declaration=self._has_declaration)
-        self._colors = add_void(color_ids, void_colors, self.classes, has_declaration=True)
+        self._values = add_void_entries(value_ids, void_values, self.classes, has_declaration=self._has_declaration)
+        self._colors = add_void_entries(color_ids, void_colors, self.classes, has_declaration=True)
         if any(not -(1 << 63) <= value < 1 << 63 for value in self._values):
             raise ConfigError(f"data.values, data.ignore: {sorted(self._values)}: a mask value has at most 64 bits")
         # values outside the table, such as -9999, are looked up one by one

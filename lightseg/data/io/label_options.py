@@ -133,7 +133,9 @@ def split_at_threshold(values: Mapping[int, int], threshold: int) -> dict[int, i
     return {0: below.pop(), 1: above.pop()}
 
 
-def add_void(declared: dict[_K, int], void: list[_K], classes: Sequence[str], has_declaration: bool) -> dict[_K, int]:
+def add_void_entries(
+    declared: dict[_K, int], void: list[_K], classes: Sequence[str], has_declaration: bool
+) -> dict[_K, int]:
     """Return the declared train ids and those of the void values or colors.
 
     Raises:
