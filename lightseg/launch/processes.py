@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -45,14 +44,6 @@ class Place(NamedTuple):
         }
         variables = {name: str(number) for name, number in numbers.items()}
         return {**variables, "MASTER_ADDR": self.address, "TORCHELASTIC_RUN_ID": f"{self.address}:{self.port}"}
-
-
-def free_port() -> int:
-    """Return a port of this machine that no process uses."""
-    with socket.socket() as connection:
-        connection.bind(("", 0))
-        port: int = connection.getsockname()[1]
-    return port
 
 
 class Processes:

@@ -29,9 +29,10 @@ from lightseg.errors import RunError, StoppedError, UserError
 from lightseg.files.printable import printable
 from lightseg.hardware.cpu import OMP_THREADS
 from lightseg.launch.job import Job, on_one_machine, variables
-from lightseg.launch.processes import Place, Processes, free_port
+from lightseg.launch.processes import Place, Processes
 from lightseg.runs import scheduler
 from lightseg.runs.records import read_record
+from lightseg.series.machine import free_port
 
 _INTERVAL = 1.0
 """Seconds between two looks at the processes of a worker, and at the order of the launcher."""
@@ -124,7 +125,7 @@ def work(task: Work) -> int:
         RuntimeError: If a process failed, so that Ray starts all workers again.
     """
     context = ray.train.get_context()
-    address, port = broadcast_from_rank_zero((ray.util.get_node_ip_address(), free_port()))
+    address, port = broadcast_from_rank_zero((ray.util.get_node_ip_address(), int(free_port())))
     place = Place(context.get_world_rank(), context.get_world_size(), task.processes, address, port)
     if task.cores:
         # Ray sets it to the cores of the worker, which its processes share

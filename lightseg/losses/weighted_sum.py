@@ -1,8 +1,8 @@
 """Loss of a recipe: a sum of losses with coefficients.
 
 A recipe names losses with coefficients, `{ce: 1.0, dice: 0.5}`, or with arguments,
-`{tversky: {weight: 0.5, alpha: 0.2, beta: 0.8}}`; a name may be the import path of a class of its own,
-`my_loss.MyLoss`, see `lightseg.losses.custom`.
+`{tversky: {weight: 0.5, alpha: 0.2, beta: 0.8}}`; a name may be the import path of a
+user's class, `my_loss.MyLoss`, see `lightseg.losses.custom`.
 """
 
 import inspect

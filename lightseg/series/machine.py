@@ -55,7 +55,7 @@ class Machine(NamedTuple):
             variables[VISIBLE_GPUS] = ",".join(self.gpus[slot])
         # with a port, a LOCAL_RANK that is left over would count as that of a launcher
         if self.jobs > 1 and self.processes > 1 and "LOCAL_RANK" not in os.environ:
-            variables[_PORT] = _free_port([share.variables.get(_PORT) for share in in_use])
+            variables[_PORT] = free_port([share.variables.get(_PORT) for share in in_use])
         return Share(slot, variables)
 
 
@@ -139,8 +139,8 @@ def _share(gpus: Sequence[str], jobs: int, each: int) -> list[list[str]]:
     return [parts[slot % len(parts)] for slot in range(jobs)]
 
 
-def _free_port(in_use: Collection[str | None]) -> str:
-    """Return a port that no process listens at, other than those in use."""
+def free_port(in_use: Collection[str | None] = ()) -> str:
+    """Return a port of this machine that no process listens at, other than those in use."""
     while True:
         with socket.socket() as connection:
             connection.bind(("", 0))

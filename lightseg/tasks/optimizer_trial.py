@@ -34,10 +34,9 @@ def try_optimizer(task: Task, kind: Any, options: dict[str, Any]) -> None:
         ConfigError: If it rejects its arguments or the parameters, or a step gives values that are not finite.
     """
     groups = param_groups(task.net, task.encoder, *task.lr_factors)
-    small = [{**group, "params": _shrink(group["params"])} for group in groups]
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         try:
-            optimizer = task.make_optimizer(small)
+            optimizer = task.make_optimizer(_shrink(groups))
             if not isinstance(optimizer, torch.optim.Optimizer):
                 raise ConfigError(
                     f"{_KEY}: {type(optimizer).__name__} is not an optimizer; name a class of torch.optim"
@@ -137,7 +136,7 @@ def check_scheduler(task: Task, trainer: L.Trainer, epoch: int) -> None:
 def _make_scheduler(task: Task) -> LRScheduler:
     """Return the scheduler of a task for an optimizer of small tensors."""
     groups = param_groups(task.net, task.encoder, *task.lr_factors)
-    optimizer = task.make_optimizer([{**group, "params": _shrink(group["params"])} for group in groups])
+    optimizer = task.make_optimizer(_shrink(groups))
     scale_groups(optimizer)
     scheduler: LRScheduler = configure_scheduler(optimizer, task.schedule, task.schedule_interval, 20)["scheduler"]
     return scheduler
@@ -172,9 +171,14 @@ def _require_rates(scheduler: LRScheduler) -> list[float]:
     return rates
 
 
-def _shrink(parameters: list[Tensor]) -> list[nn.Parameter]:
-    ranks = {parameter.ndim: parameter.dtype for parameter in parameters}
-    return [nn.Parameter(torch.zeros((2,) * rank, dtype=dtype)) for rank, dtype in sorted(ranks.items())]
+def _shrink(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return parameter groups with small tensors, one for each rank."""
+    small_groups = []
+    for group in groups:
+        ranks = {parameter.ndim: parameter.dtype for parameter in group["params"]}
+        tensors = [torch.zeros((2,) * rank, dtype=dtype) for rank, dtype in sorted(ranks.items())]
+        small_groups.append({**group, "params": [nn.Parameter(tensor) for tensor in tensors]})
+    return small_groups
 
 
 def _step(optimizer: torch.optim.Optimizer) -> None:

@@ -51,15 +51,9 @@ def check_shares(task: Task, trainer: L.Trainer, epoch: int) -> None:
     Raises:
         ConfigError: If the training ends before.
     """
-    share = task.freeze_encoder
-    if trainer.fast_dev_run or share == 1:  # type: ignore[attr-defined]
-        return
-    steps = count_steps(trainer, epoch)
-    require(
-        share <= 1 - 1 / steps,
-        f"model.freeze_encoder: {share} of {steps} steps is after the last one, so that the encoder is never trained; "
-        f"give {math.floor(100 * (1 - 1 / steps)) / 100:g} or less, or 1 to freeze it throughout",
-    )
+    if task.freeze_encoder < 1:
+        effect, alternative = "the encoder is never trained", "1 to freeze it throughout"
+        _require_before_end("freeze_encoder", task.freeze_encoder, trainer, epoch, effect, alternative)
 
 
 def check_weighting(task: Task, trainer: L.Trainer, epoch: int) -> None:
@@ -89,13 +83,33 @@ def check_weighting(task: Task, trainer: L.Trainer, epoch: int) -> None:
         "model.class_weights_from: there are no weights to wait for; give model.class_weights or "
         "model.positive_weights, or leave it out",
     )
+    effect = "the class weights never apply"
+    _require_before_end("class_weights_from", start, trainer, epoch, effect, "train for longer")
+
+
+def _require_before_end(
+    option: str, share: float, trainer: L.Trainer, epoch: int, effect: str, alternative: str
+) -> None:
+    """Check that a share of the training ends before its last step.
+
+    Args:
+        option: Option of the task.
+        share: Its value, 0..1.
+        trainer: The trainer of the run.
+        epoch: Batches in an epoch of one process.
+        effect: What is so otherwise, for the message.
+        alternative: Another fix than a smaller share, for the message.
+
+    Raises:
+        ConfigError: If it does not.
+    """
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return
     steps = count_steps(trainer, epoch)
     require(
-        start <= 1 - 1 / steps,
-        f"model.class_weights_from: {start} of {steps} steps is after the last one, so that the class weights never "
-        f"apply; give {math.floor(100 * (1 - 1 / steps)) / 100:g} or less, or train for longer",
+        share <= 1 - 1 / steps,
+        f"model.{option}: {share} of {steps} steps is after the last one, so that {effect}; give "
+        f"{math.floor(100 * (1 - 1 / steps)) / 100:g} or less, or {alternative}",
     )
 
 

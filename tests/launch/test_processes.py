@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lightseg.launch import processes as module
-from lightseg.launch.processes import Place, Processes, free_port
+from lightseg.launch.processes import Place, Processes
 
 
 def wait(processes):
@@ -68,7 +68,3 @@ def test_processes__stop_with_their_exit_code(start, tmp_path):
         assert processes.poll() is None
     processes.stop()
     assert wait(processes) == 143
-
-
-def test_free_port__is_one():
-    assert 0 < free_port() < 65536

@@ -6,7 +6,7 @@ import pytest
 
 from lightseg.errors import ConfigError
 from lightseg.hardware.cpu import usable_cores
-from lightseg.series.machine import divide, visible_gpus
+from lightseg.series.machine import divide, free_port, visible_gpus
 
 
 @pytest.fixture
@@ -145,3 +145,7 @@ def test_machine__asks_the_driver_where_no_variable_names_the_gpus(tmp_path, mon
     assert visible_gpus() == []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert visible_gpus() == []
+
+
+def test_free_port__is_one():
+    assert 0 < int(free_port()) < 65536

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -13,6 +15,8 @@ from lightseg.data.io.stored_pixels import Pixels, channels_last, from_array, he
 from lightseg.data.io.tiff import decode_tiff, only_series, require_tiff_data, tiff_has_alpha, tiff_orientation
 from lightseg.errors import DataError
 from lightseg.files.atomic import require_regular
+
+_Fact = TypeVar("_Fact")
 
 _NUMPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 """Readers of the header of a `.npy` file by its version; version 3 has names of fields beyond Latin-1."""
@@ -83,30 +87,35 @@ def header_size(path: Path, channels: int | None) -> tuple[int, int]:
 
 def header_orientation(path: Path) -> int:
     """Read the EXIF orientation, 1..8, from the header only."""
-    kind = file_kind(path)
-    if kind == "TIFF":
-        import tifffile
-
-        with tifffile.TiffFile(path) as file:
-            return tiff_orientation(file.pages.first)
-    if kind == "NumPy":
-        return 1
-    with Image.open(path, formats=FORMATS) as image:
-        return orientation(image)
+    return _read_header(path, tiff_orientation, orientation, 1)
 
 
 def header_has_alpha(path: Path) -> bool:
     """Return whether an image may have an alpha channel, or transparent colors of a palette, by its header only."""
+    return _read_header(path, tiff_has_alpha, lambda image: image.has_transparency_data, False)
+
+
+def _read_header(
+    path: Path, from_tiff: Callable[[Any], _Fact], from_pillow: Callable[[Image.Image], _Fact], of_numpy: _Fact
+) -> _Fact:
+    """Return a fact about an image that its header states.
+
+    Args:
+        path: The file.
+        from_tiff: Returns it of the first page of a TIFF.
+        from_pillow: Returns it of a file that Pillow reads.
+        of_numpy: That of `.npy` files.
+    """
     kind = file_kind(path)
     if kind == "TIFF":
         import tifffile
 
         with tifffile.TiffFile(path) as file:
-            return tiff_has_alpha(file.pages.first)
+            return from_tiff(file.pages.first)
     if kind == "NumPy":
-        return False
+        return of_numpy
     with Image.open(path, formats=FORMATS) as image:
-        return image.has_transparency_data
+        return from_pillow(image)
 
 
 def read_numpy_shape(path: Path) -> tuple[int, ...]:
